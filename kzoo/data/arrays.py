@@ -109,8 +109,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     for part in ("validation", "test"):
         held_out[part] = _held_out(part, get(f"{part}_images"), get(f"{part}_labels"), images, classes, source)
     tests, validations = held_out["test"], held_out["validation"]
-    # Datasets without a validation part keep the fingerprints of versions that did not know that part.
-    digest = fingerprint(images, labels, *tests, *(validations if validations[0] is not None else ()))
+    parts = {"train": (images, labels), **{part: both for part, both in held_out.items() if both[0] is not None}}
     return Arrays(
         images=images,
         labels=labels,
@@ -119,7 +118,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
         class_names=class_names,
         mean=None,
         std=None,
-        fingerprint=digest,
+        fingerprint=content_fingerprint(parts),
         validation_images=validations[0],
         validation_labels=validations[1],
         notes=(
@@ -159,6 +158,12 @@ def _held_out(
     return images, labels
 
 
+def content_fingerprint(parts: Mapping[str, Any]) -> str:
+    """The fingerprint of the images and labels of a dataset's parts, by part."""
+    # Datasets without a validation part keep the fingerprints of versions that did not know that part.
+    return fingerprint(*parts["train"], *parts.get("test", (None, None)), *parts.get("validation", ()))
+
+
 def fingerprint(*arrays: np.ndarray | None) -> str:
     """SHA-256 over the type, shape and bytes of each array, in hexadecimal."""
     digest = hashlib.sha256()
@@ -181,7 +186,9 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     values = np.arange(256) / 255
     mean, std = [], []
     for channel in range(images.shape[3]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        # In parts, because bincount makes 8-byte integers of all pixels.
+        parts = (images[start : start + 1000, ..., channel].ravel() for start in range(0, len(images), 1000))
+        counts = np.sum([np.bincount(part, minlength=256) for part in parts], axis=0)
         share = counts / counts.sum()
         average = float(share @ values)
         mean.append(round(average, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class FolderWalk:
 
     def folders(self, folder: Path) -> list[Path]:
         """The folders in a folder."""
-        return [Path(entry.path) for entry in self._entries(folder, quietly=True) if os.path.isdir(entry.path)]
+        return [Path(entry.path) for entry in self._entries(folder, quietly=True) if _is_folder(entry.path)]
 
     def files(self, folder: Path) -> list[Path]:
         """All files in a folder, at any depth."""
@@ -49,7 +50,7 @@ class FolderWalk:
     def leave_out_files(self, folder: Path) -> None:
         """Note the files in a folder that should hold only folders."""
         for entry in self._entries(folder):
-            if not os.path.isdir(entry.path):
+            if not _is_folder(entry.path):
                 looks = Path(entry.name).suffix.lower() in suffixes()
                 self.left_out.add(
                     LOOSE if looks else DEAD_LINKS if _is_dead_link(entry) else OTHER_FILES, Path(entry.path)
@@ -60,7 +61,7 @@ class FolderWalk:
         files: list[Path] = []
         for entry in self._entries(folder):
             path = Path(entry.path)
-            if os.path.isdir(path):
+            if _is_folder(entry.path):
                 if identity(path) in seen:
                     self.left_out.add(AGAIN, path)
                     continue
@@ -100,6 +101,20 @@ def identity(folder: Path) -> tuple[int, int]:
     except OSError as error:
         raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
     return status.st_dev, status.st_ino
+
+
+def _is_folder(path: str) -> bool:
+    """Whether a path is a folder or a link to one.
+
+    Raises:
+        InputError: the folder that contains it lets nobody look.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise InputError(f"{path!r} cannot be read: {error.strerror}") from None
+    except OSError:  # a dead link
+        return False
 
 
 def _is_dead_link(entry: os.DirEntry[str]) -> bool:

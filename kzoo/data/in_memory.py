@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.data.arrays import Arrays, checked, with_repeats
+from kzoo.data.arrays import Arrays, checked, content_fingerprint, with_repeats
 from kzoo.data.labels import as_array
 from kzoo.data.pixels import whole_pixels
 from kzoo.errors import InputError, shown, some
@@ -74,7 +74,7 @@ def find(name: str) -> Arrays:
     """The arrays of that name.
 
     Raises:
-        InputError: nothing in this process holds them.
+        InputError: nothing in this process holds them, or they have been changed in place since they were passed.
     """
     arrays = held(name)
     if arrays is None:
@@ -82,6 +82,8 @@ def find(name: str) -> Arrays:
             f"dataset {name!r} consists of arrays passed in Python that are no longer in memory: pass them again in "
             "kzoo.train(recipe, dataset=(images, labels)) or kzoo.resume(directory, dataset=(images, labels))"
         )
+    if content_fingerprint(arrays.parts()) != arrays.fingerprint:  # they are not copied
+        raise InputError(f"the arrays of dataset {name!r} have been changed in place since they were passed: undo that")
     return arrays
 
 

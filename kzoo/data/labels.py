@@ -121,6 +121,7 @@ def class_index(item: str | int, names: tuple[str, ...]) -> int:
     """
     if isinstance(item, int | np.integer) and not isinstance(item, bool):
         named = {int(name): index for index, name in enumerate(names) if re.fullmatch(r"-?[0-9]+", name)}
+        named |= {int(item): names.index(str(item))} if str(item) in names else {}  # rather than "01" or "-0"
         if item in named:
             return named[int(item)]
         if len(named) == len(names):

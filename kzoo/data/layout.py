@@ -165,6 +165,7 @@ class _Scan:
         """A part's folder and the folders in it: `seg_train/` may hold only another `seg_train/`."""
         folders = self.walk.folders(folder)
         while len(folders) == 1 and part_name(folders[0].name).part == part_name(folder.name).part:
+            self.walk.leave_out_files(folder)
             folder = folders[0]
             folders = self.walk.folders(folder)
         return folder, folders

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kzoo.checks import whole
 from kzoo.data import cache, in_memory, sources
-from kzoo.data.arrays import Arrays, checked, restricted
+from kzoo.data.arrays import Arrays, checked, restricted, with_repeats
 from kzoo.data.background import WHITE, Colour, checked_colour
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
 from kzoo.data.images import resize_all
@@ -158,6 +158,8 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
     _check_argument(loader, dataset.name)
     content = loader(None if data_dir is None else str(data_dir))
     arrays = checked(content, f"dataset {dataset.name!r}")
+    if not _label(loader).startswith("kzoo."):
+        arrays = with_repeats(arrays, f"dataset {dataset.name!r}")
     if dataset.class_names is not None:
         if len(dataset.class_names) != len(arrays.class_names):
             counts = f"{len(arrays.class_names)} classes, not {len(dataset.class_names)} as declared"

@@ -82,6 +82,13 @@ def widened(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return images.astype(np.int16)
 
 
+@pytest.mark.parametrize("change", [ColorJitter(), RandomResizedCrop(), RandAugment(), ContrastStretch()], ids=str)
+def test_other_integers_are_rounded_like_uint8(photos: np.ndarray, change: Augmentation) -> None:
+    expected, result = (change(photos.astype(kind), np.random.default_rng(1)) for kind in (np.uint8, np.int16))
+    assert result.dtype == np.int16
+    np.testing.assert_array_equal(result, expected)
+
+
 def test_integers_of_custom_changes_are_rounded_afterwards_not_cut_off(photos: np.ndarray) -> None:
     wide = CustomAugmentation(kind=f"{__name__}:widened")(photos, np.random.default_rng(0))
     drawn = np.full(len(photos), 7.0)

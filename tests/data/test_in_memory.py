@@ -98,6 +98,18 @@ def test_images_in_memory_are_not_copied() -> None:
     assert from_arrays(PAIR).images.base is IMAGES or from_arrays(PAIR).images is IMAGES
 
 
+def test_images_that_were_changed_in_place_are_refused_until_that_is_undone() -> None:
+    images, tests = IMAGES.copy(), (TEST[0].copy(), TEST[1])
+    arrays = from_arrays(((images, LABELS), tests))
+    for changed in (images, tests[0]):
+        changed ^= 1
+        for size in (None, 4):  # not even into the cache of scaled images
+            with pytest.raises(InputError, match=f"'{name_of(arrays)}' have been changed in place"):
+                load(name_of(arrays), image_size=size)
+        changed ^= 1
+    np.testing.assert_array_equal(load(name_of(arrays)).images, IMAGES)
+
+
 def test_a_second_pair_is_the_test_part_as_load_data_returns_it() -> None:
     arrays = from_arrays((PAIR, TEST))
     np.testing.assert_array_equal(arrays.test_images, TEST[0])

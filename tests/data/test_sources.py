@@ -290,6 +290,12 @@ def test_parts_by_their_usual_names(tmp_path: Path, train: str, validation: str 
     }
 
 
+def test_files_beside_the_inner_folder_of_a_part_are_reported(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "train/train/a/1.png", "train/train/b/1.png", "train/loose.png")
+    with pytest.warns(UserWarning, match=r"left out 1 images outside of class folders \(e\.g\. 'train/loose\.png'\)"):
+        assert load(f"folder:{root}").class_names == ("a", "b")
+
+
 @pytest.mark.parametrize("names", [("test_tube", "flask"), ("development", "sleep"), ("fold", "crease"), ("a1", "b2")])
 def test_words_of_parts_within_names_of_classes_do_no_harm(tmp_path: Path, names: tuple[str, str]) -> None:
     if names[0] == "development":  # at the top it looks like a part: below train/ it is a class
@@ -528,8 +534,21 @@ def test_missing_home_directories_and_inaccessible_folders(tmp_path: Path, monke
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(InputError, match=r"folder '.*/b' cannot be read: Permission denied"):
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refused)
+        with pytest.raises(InputError, match=r"folder '.*/b' cannot be read: Permission denied"):
+            load(f"folder:{root}")
+
+    # A folder that can be listed, but not entered (chmod 744).
+    status = os.stat
+
+    def hidden(path: Any, **options: Any) -> Any:
+        if str(path).endswith("/b/1.png"):
+            raise PermissionError(13, "Permission denied")
+        return status(path, **options)
+
+    monkeypatch.setattr(os, "stat", hidden)
+    with pytest.raises(InputError, match=r"'.*/b/1.png' cannot be read: Permission denied"):
         load(f"folder:{root}")
 
 
@@ -544,6 +563,8 @@ def test_class_names_that_are_numbers_are_names(tmp_path: Path) -> None:
         assert taken(root, arrays) == {"train": ["10/1.png", "11/1.png"]}
     with pytest.raises(InputError, match=r"unknown class 12.*named by numbers"):
         load(f"folder:{root}", classes=[10, 12])
+    zeros = make(tmp_path / "zeros", *(f"{number}/1.png" for number in ("01", "1", "001")))
+    assert load(f"folder:{zeros}", classes=[1, "001"]).class_names == ("1", "001")
     signs = make(tmp_path / "signs", *(f"{number}/1.png" for number in (-1, 0, 1)))
     assert load(f"folder:{signs}", classes=[-1, 1]).class_names == ("-1", "1")
     images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4)

@@ -177,6 +177,18 @@ def test_options_after_arguments_without_names():
             recipe_with(augmentation=[{"kind": name, "options": {"factors": 1}}]).resolved()
 
 
+class Tensor:
+    """Like a tensor of PyTorch: its type is not one of NumPy."""
+
+    shape, dtype = (4, 8, 8, 1), "torch.float32"
+
+
+def test_augmentation_that_returns_a_tensor_is_refused():
+    kzoo.register_augmentation("tensor", lambda images, rng: Tensor())
+    with pytest.raises(InputError, match=r"must return images of shape \(4, 8, 8, 1\) as numbers, not Tensor"):
+        augmented("tensor")
+
+
 def test_augmentation_that_changes_the_shape_is_refused():
     with pytest.raises(InputError, match=r"must return images of shape \(4, 8, 8, 1\) as numbers, not ndarray of .*7"):
         augmented("custom_parts:shrinks")

@@ -80,8 +80,9 @@ class CustomAugmentation(CustomPart, Augmentation):
             InputError: the function does not return numbers in the images' shape.
         """
         result = self.function()(images, rng, **self.options)
-        dtype = getattr(result, "shape", None) == images.shape and getattr(result, "dtype", None)
-        if not dtype or not np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.complexfloating):
+        dtype = getattr(result, "dtype", None)  # of JAX's arrays too
+        numbers = isinstance(dtype, np.dtype) and np.issubdtype(dtype, np.number)
+        if not numbers or result.shape != images.shape or np.issubdtype(dtype, np.complexfloating):
             raise InputError(
                 f"augmentation {self.kind!r} must return images of shape {images.shape} as numbers, not {shown(result)}"
             )
@@ -96,7 +97,8 @@ class CustomAugmentation(CustomPart, Augmentation):
 
 
 def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Float values as `dtype`: rounded to the nearest integer (halves to even) and clipped for uint8."""
-    if dtype == np.uint8:
-        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    """Float values as `dtype`; for integers, rounded to the nearest (halves to even) and clipped to 0-255."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(values), max(limits.min, 0), min(limits.max, 255)).astype(dtype)
     return values.astype(dtype, copy=False)
