@@ -156,6 +156,13 @@ def part_sizes(
         raise InputError(
             f"split of {total} images leaves none for training: "
             f"{validation_count} for validation (validation={amount!r}), {test_count} for testing (test={cut!r})"
+            + (": set split.validation" if spec.validation is None and amount else "")
+        )
+    if spec.validation is None and validation_count > train_count:  # of fewer classes than the dataset has, say
+        warnings.warn(
+            f"split: {validation_count:,} images are for validation, as usual for {dataset.name!r}, and only "
+            f"{train_count:,} for training: set split.validation",
+            stacklevel=2,
         )
     return (
         train_count,

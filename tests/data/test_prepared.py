@@ -188,6 +188,9 @@ def damage(prepared: Path, how: str) -> str:
     if how == "no test":
         described["splits"] = described["splits"][:1]
         expected = "it has no test part .there is train"
+    elif how == "odd json":
+        described["splits"][0]["name"] = [1]
+        expected = r"its (dataset_info\.json|description) is damaged .*Delete this folder, then: kzoo data get mnist"
     elif how == "other json":
         described, expected = [], r"its dataset_info\.json is damaged"
     else:
@@ -197,7 +200,7 @@ def damage(prepared: Path, how: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "how", ["cut short", "shard gone", "no features", "no json", "no test", "other json", "other format"]
+    "how", ["cut short", "shard gone", "no features", "no json", "no test", "odd json", "other json", "other format"]
 )
 def test_damaged_data_are_refused_and_not_listed_as_available(prepared: Path, how: str) -> None:
     expected = damage(prepared, how)

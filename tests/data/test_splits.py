@@ -113,6 +113,17 @@ def test_parts_are_disjoint_and_smaller_training_sets_nest(
     np.testing.assert_array_equal(smaller[2], whole[2])
 
 
+def test_a_usual_count_that_leaves_few_images_for_training_is_reported() -> None:
+    row = dataclasses.replace(ROW, validation=60)
+    with pytest.warns(UserWarning, match=r"split: 60 images are for validation, as usual .*, and only 40 for training"):
+        part_sizes(Split(), row, 100, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert part_sizes(Split(validation=60), row, 100, 10) == (40, 60, 10)
+    with pytest.raises(InputError, match=r"leaves none for training: .*: set split\.validation"):
+        part_sizes(Split(), row, 60, 10)
+
+
 @pytest.mark.parametrize(
     ("spec", "train_size", "message"),
     [

@@ -55,6 +55,15 @@ def describe(prepared: Path, *, called: str, image: str | None = None, label: st
         OSError: a file cannot be read.
     """
     try:
+        return _described(prepared, called, image, label)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON, but not of the right kind
+        raise Damaged(f"its description is damaged ({error})") from None
+
+
+def _described(prepared: Path, called: str, image: str | None, label: str | None) -> Description:
+    try:
         info = json.loads((prepared / "dataset_info.json").read_text(encoding="utf-8"))
         lengths = {split["name"]: [int(n) for n in split.get("shardLengths", ())] for split in info["splits"]}
         sizes = {split["name"]: int(split.get("numBytes", 0)) for split in info["splits"]}
@@ -81,7 +90,7 @@ def describe(prepared: Path, *, called: str, image: str | None = None, label: st
     )
     dimensions = features[chosen_image]["image"].get("shape", {}).get("dimensions", [])
     return Description(
-        file_format=info.get("fileFormat", "tfrecord"),
+        file_format=str(info.get("fileFormat", "tfrecord")),
         splits=splits,
         lengths=lengths,
         sizes=sizes,

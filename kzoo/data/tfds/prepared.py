@@ -172,7 +172,7 @@ def _identity(prepared: Path) -> str:
     for file in sorted(prepared.iterdir()):
         if file.is_file():
             status = file.stat()
-            digest.update(file.name.encode() + _content(file, status.st_size, status.st_mtime_ns, status.st_ino))
+            digest.update(os.fsencode(file.name) + _content(file, status.st_size, status.st_mtime_ns, status.st_ino))
     return f"{prepared.name}-{digest.hexdigest()[:12]}"
 
 
@@ -191,11 +191,12 @@ def _checked(dataset: Dataset, prepared: Path) -> Description:
     """
     name = str(dataset.prepared)
     failure = f"cannot read dataset {name!r} in {str(prepared)!r}"
+    again = f". Delete this folder, then: kzoo data get {dataset.name}"
     image, label = dataset.features
     try:
         description = describe(prepared, called=name, image=image, label=label)
     except Damaged as error:
-        raise InputError(f"{failure}: {error}") from None
+        raise InputError(f"{failure}: {error}{again}") from None
     form = description.file_format
     if form not in FORMATS:
         raise InputError(f"{failure}: it is in format {form!r}; supported formats are {', '.join(FORMATS)}")
@@ -218,11 +219,11 @@ def _checked(dataset: Dataset, prepared: Path) -> Description:
         files = [prepared / f"{name.split('/')[0]}-{split}.{form}-{i:05d}-of-{count:05d}" for i in range(count)]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
-            raise InputError(f"{failure}: missing {some(missing)}")
+            raise InputError(f"{failure}: missing {some(missing)}{again}")
         expected = description.sizes[split] + 16 * sum(lengths)
         actual = sum(file.stat().st_size for file in files)
         if actual < (expected if form == "tfrecord" else 1):
-            raise InputError(f"{failure}: its {split} files are cut short, {actual:,} of {expected:,} bytes")
+            raise InputError(f"{failure}: its {split} files are cut short, {actual:,} of {expected:,} bytes{again}")
     return description
 
 
