@@ -93,7 +93,7 @@ class CutMix(Mixing):
     """Replace a box of each image by the same box of another one, and mix targets by pixel shares (Yun et al. 2019).
 
     The box has the image's aspect and a share of its area drawn from Beta(alpha, alpha), before it is cut off at the
-    image's border; its centre is uniform.
+    image's border; its centre is uniform (if its side is even, half a pixel further up and left).
 
     Attributes:
         alpha: of the Beta distribution; the paper uses 1.
