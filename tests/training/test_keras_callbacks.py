@@ -152,3 +152,29 @@ def test_two_combined_callbacks_of_one_class_keep_their_own_states():
     # A state of an early version had one entry for a class.
     after.restore({"EarlyStopping": {"best": 0.25}})
     assert [part.best for part in after.callbacks] == [0.25, 0.9]
+
+
+class Counts(keras.callbacks.Callback):
+    """Counts epochs, and is interrupted once, when the second one begins."""
+
+    epochs = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1 and not Path("interrupted").exists():
+            Path("interrupted").touch()
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+
+def test_members_of_a_list_of_keras_keep_states_and_logs():
+    def members():
+        return [Counts(), keras.callbacks.CSVLogger("log.csv")]
+
+    with pytest.raises(KeyboardInterrupt):
+        train(keras.callbacks.CallbackList(members(), add_history=False), directory="run", epochs=3)
+    counts, log = members()
+    train(keras.callbacks.CallbackList([counts, log], add_history=False), directory="run", epochs=3)
+    assert counts.epochs == 3
+    assert [line.partition(",")[0] for line in Path("log.csv").read_text().splitlines()] == ["epoch", "0", "1", "2"]

@@ -121,6 +121,8 @@ def continue_logs(callbacks: Sequence[Any], epoch: int) -> None:
     first epoch's row may be of an earlier run, whose file the logger was made to continue.
     """
     for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CallbackList):
+            continue_logs(callback.callbacks, epoch)
         if not isinstance(callback, keras.callbacks.CSVLogger):
             continue
         path = Path(callback.filename)
@@ -197,6 +199,15 @@ class Combined(keras.callbacks.CallbackList):
                 restore_state(callback, state[name])
 
 
+def _flat(callbacks: Iterable[Any]) -> Iterator[Any]:
+    """Callbacks, with the members of Keras's lists in their place."""
+    for callback in callbacks:
+        if type(callback) is keras.callbacks.CallbackList:
+            yield from _flat(callback.callbacks)
+        else:
+            yield callback
+
+
 class StatefulCallbacks:
     """The callbacks of a run that keep states: the built-in ones, then the user's.
 
@@ -206,8 +217,8 @@ class StatefulCallbacks:
     """
 
     def __init__(self, built_in: Sequence[Any], custom: Sequence[Any]) -> None:
-        """Hold the callbacks."""
-        self.built_in, self.custom = list(built_in), list(custom)
+        """Hold the callbacks; those of Keras's lists one by one, because a list has no state."""
+        self.built_in, self.custom = list(built_in), list(_flat(custom))
         self._at_start = [digests(part) for part in self.all]
 
     @property
