@@ -162,11 +162,12 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             raise
         except Exception as error:  # a user's function can raise anything
             frames = traceback.extract_tb(error.__traceback__)
-            code = getattr(inspect.unwrap(self.model_function), "__code__", None)
+            function: Any = self.model_function
+            code = getattr(inspect.unwrap(function), "__code__", None)
             own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
             place = (own or frames)[-1]  # rather than a line of Keras
             values = ", ".join(f"{field}={value!r}" for field, value in hp.values.items())
-            name = getattr(self.model_function, "__qualname__", repr(self.model_function))
+            name = getattr(function, "__qualname__", repr(function))
             raise InputError(
                 f"model function {name!r} raised {in_one_line(error)} (line {place.lineno} of {place.filename!r}) "
                 f"with its first values, {values}: a search learns from these calls what it can vary, so they must "
