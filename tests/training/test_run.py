@@ -260,6 +260,7 @@ def test_states_of_keras_callbacks_survive(tmp_path):
     assert resumed.result.epochs == 3  # one epoch that improves on infinity, then two that do not
 
 
+@pytest.mark.filterwarnings("ignore:tta=")
 def test_no_validation_part_keeps_the_last_epoch():
     run = train_mlp(**{"split.validation": 0})
     assert run.result.best is None
