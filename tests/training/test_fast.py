@@ -16,6 +16,8 @@ from kzoo.training.build import build_model, load_parts
 from kzoo.training.evaluation import evaluate_augmented, predict
 from kzoo.training.training_view import training_view
 
+pytestmark = pytest.mark.filterwarnings("ignore:tta=")  # mirrored digits are not digits, which does not matter here
+
 SMALL = get_recipe("fast/cifar10-94").derive(
     "test/fast",
     dataset="digits",
