@@ -166,21 +166,14 @@ def weights() -> str:
     )
 
 
-FEW_EPOCHS = 10
-"""The first pages fold weight sets that were trained for fewer epochs, unless the recipe has no more."""
-
-
-def first_weights(*, few: bool) -> str:
-    """Return a short table of the packaged weight sets, either those with few epochs or the others, best first."""
+def first_weights() -> str:
+    """Return a short table of the packaged weight sets, best first."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
-    from kzoo.recipes import get_recipe
 
     sets = [(name, describe(PACKAGED.joinpath(*name.split(":")), name)) for name in list_weights()]
     sets.sort(key=lambda pair: -pair[1].metrics["test_accuracy"])
     rows = []
     for name, weight_set in sets:
-        if (weight_set.epochs < min(FEW_EPOCHS, get_recipe(weight_set.recipe["name"]).epochs)) != few:
-            continue
         size = PACKAGED.joinpath(*name.split(":"), "model.weights.h5").stat().st_size
         accuracy = f"{weight_set.metrics['test_accuracy']:.1%}"
         values = (accuracy, f"{weight_set.parameters:,}", f"{size / 1000:,.0f} kB")
