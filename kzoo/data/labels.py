@@ -120,8 +120,9 @@ def class_index(item: str | int, names: tuple[str, ...]) -> int:
         InputError: there is no such class.
     """
     if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        if str(item) in names:  # rather than "01"
+            return names.index(str(item))
         named = {int(name): index for index, name in enumerate(names) if re.fullmatch(r"-?[0-9]+", name)}
-        named |= {int(item): names.index(str(item))} if str(item) in names else {}  # rather than "01" or "-0"
         if item in named:
             return named[int(item)]
         if len(named) == len(names):

@@ -99,6 +99,5 @@ class CustomAugmentation(CustomPart, Augmentation):
 def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Float values as `dtype`; for integers, rounded to the nearest (halves to even) and clipped to 0-255."""
     if np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
-        return np.clip(np.rint(values), max(limits.min, 0), min(limits.max, 255)).astype(dtype)
+        return np.clip(np.rint(values), 0, min(np.iinfo(dtype).max, 255)).astype(dtype)
     return values.astype(dtype, copy=False)
